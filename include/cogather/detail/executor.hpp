@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSL-1.0
+// Copyright (c) 2026 the cogather authors
+#pragma once
+
+#include <cogather/detail/asio.hpp>
+
+#include <asio/strand.hpp>
+#include <asio/system_executor.hpp>
+#include <asio/thread_pool.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace cogather {
+
+/// A reference to a *named* executor or execution context, for option structs: trivially
+/// copyable and destructible. What it refers to must outlive the call it is given to.
+/// Empty by default.
+class executor_ref {
+ public:
+  constexpr executor_ref() noexcept = default;
+
+  template <class T>
+    requires(!std::is_same_v<std::remove_cvref_t<T>, executor_ref> &&
+             (std::is_convertible_v<std::remove_cvref_t<T>&, asio::execution_context&> ||
+              std::is_constructible_v<asio::any_io_executor, const std::remove_cvref_t<T>&>))
+  executor_ref(T&& named) noexcept
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(named)))),
+        get_([](void* object) -> asio::any_io_executor {
+          auto& target = *static_cast<std::remove_reference_t<T>*>(object);
+          if constexpr (std::is_convertible_v<std::remove_cvref_t<T>&, asio::execution_context&>) {
+            return target.get_executor();
+          } else {
+            return target;
+          }
+        }) {
+    static_assert(std::is_lvalue_reference_v<T>,
+                  "cogather: an executor_ref does not own its executor: give the executor a name "
+                  "and pass that, or pass the execution context itself");
+  }
+
+  constexpr explicit operator bool() const noexcept { return get_ != nullptr; }
+
+  /// The executor. Precondition: not empty.
+  asio::any_io_executor get() const { return get_(object_); }
+
+ private:
+  void* object_ = nullptr;
+  asio::any_io_executor (*get_)(void*) = nullptr;
+};
+
+namespace detail {
+
+/// How many handlers an executor may run at the same time, as far as its type tells.
+enum class concurrency { sequential, parallel };
+
+template <class Executor>
+inline constexpr bool is_raw_pool = false;
+template <class Allocator, unsigned int Bits>
+inline constexpr bool is_raw_pool<asio::thread_pool::basic_executor_type<Allocator, Bits>> = true;
+template <class Blocking, class Relationship, class Allocator>
+inline constexpr bool
+    is_raw_pool<asio::basic_system_executor<Blocking, Relationship, Allocator>> = true;
+
+/// A raw pool of one thread is as good as a strand; a strand, or an `io_context`, promises it.
+template <class Executor>
+concurrency concurrency_of(const Executor& executor) {
+  if constexpr (is_raw_pool<Executor>) {
+    return asio::query(executor, asio::execution::occupancy) == 1 ? concurrency::sequential
+                                                                  : concurrency::parallel;
+  } else {
+    return concurrency::sequential;
+  }
+}
+
+// `target<T>()` of Asio 1.22 does not look at the type, so it is compared first.
+template <class Executor>
+bool holds_parallel(const asio::any_io_executor& executor) {
+  return executor.target_type() == typeid(Executor) &&
+         concurrency_of(*executor.target<Executor>()) == concurrency::parallel;
+}
+
+// A pool's executor has one type for each set of its properties, of which there are four.
+template <unsigned int... Bits>
+bool holds_parallel_pool(const asio::any_io_executor& executor,
+                         std::integer_sequence<unsigned int, Bits...>) {
+  return (holds_parallel<asio::thread_pool::basic_executor_type<std::allocator<void>, Bits>>(
+              executor) ||
+          ...);
+}
+
+inline concurrency concurrency_of(const asio::any_io_executor& executor) {
+  const bool parallel =
+      holds_parallel_pool(executor, std::make_integer_sequence<unsigned int, 16>()) ||
+      holds_parallel<asio::system_executor>(executor);
+  return parallel ? concurrency::parallel : concurrency::sequential;
+}
+
+/// Whether a coroutine on this executor type can be moved to a strand.
+template <class Executor>
+inline constexpr bool can_hold_strand =
+    std::is_constructible_v<Executor, asio::strand<asio::any_io_executor>>;
+
+/// Runs everything where it stands: for completion handlers that only keep count.
+struct inline_executor {
+  template <class F>
+  void execute(F&& function) const {
+    std::forward<F>(function)();
+  }
+  // "Never blocks the caller" is true of the handlers it is used for, and lets Asio `post` to it.
+  static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+    return asio::execution::blocking.never;
+  }
+  friend constexpr bool operator==(const inline_executor&, const inline_executor&) noexcept {
+    return true;
+  }
+  friend constexpr bool operator!=(const inline_executor&, const inline_executor&) noexcept {
+    return false;
+  }
+};
+
+}  // namespace detail
+}  // namespace cogather
