@@ -62,8 +62,9 @@ namespace detail {
 
 inline void check(const retry_policy& policy) {
   if (policy.max_attempts == 0) throw std::invalid_argument("cogather::retry: max_attempts is 0");
-  if (policy.initial_delay.count() < 0 || policy.max_delay.count() < 0) {
-    throw std::invalid_argument("cogather::retry: a delay is negative");
+  if (policy.initial_delay.count() < 0 || policy.max_delay.count() < 0 ||
+      policy.max_elapsed.count() < 0) {
+    throw std::invalid_argument("cogather::retry: a duration is negative");
   }
   if (!(policy.jitter >= 0.0 && policy.jitter <= 1.0)) {
     throw std::invalid_argument("cogather::retry: jitter is " + std::to_string(policy.jitter) +
@@ -104,14 +105,26 @@ class retry_loop {
     }
     const auto delay = with_jitter(backoff_.next(), policy_.jitter);
     const auto now = clock::now();
-    const auto left = policy_.max_elapsed - (now - begin_);
-    if (delay > left || delay > clock::time_point::max() - now) std::rethrow_exception(error);
+    if (delay > left(now)) std::rethrow_exception(error);
     if (policy_.on_retry) policy_.on_retry(attempt_, error, delay);
     ++attempt_;
-    return now + delay;
+    return delay < clock::time_point::max() - now ? now + delay : clock::time_point::max();
+  }
+
+  /// After the back-off, which may have ended late.
+  void wake_up(const std::exception_ptr& error) const {
+    if (left(clock::now()).count() < 0) std::rethrow_exception(error);
   }
 
  private:
+  using duration = std::chrono::nanoseconds;
+
+  /// How much of `max_elapsed` is left; below zero when it is over.
+  duration left(clock::time_point now) const noexcept {
+    return policy_.max_elapsed == duration::max() ? duration::max()
+                                                  : policy_.max_elapsed - (now - begin_);
+  }
+
   const retry_policy& policy_;
   backoff backoff_;
   clock::time_point begin_;
@@ -137,6 +150,7 @@ asio::awaitable<Result, Executor> retry_with(retry_policy policy, Function fn) {
     asio::basic_waitable_timer<clock, asio::wait_traits<clock>, Executor> timer(executor, when);
     const asio::use_awaitable_t<Executor> token;
     co_await timer.async_wait(token);
+    loop.wake_up(error);
   }
 }
 

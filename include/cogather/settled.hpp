@@ -67,7 +67,7 @@ class [[nodiscard]] settled {
   const stored& value() const& requires has_type { return check(), *value_; }
   stored&& value() && requires has_type { return check(), std::move(*value_); }
   const stored&& value() const&& requires has_type { return check(), std::move(*value_); }
-  void value() const requires(!has_type) { check(); }
+  void value() const& requires(!has_type) { check(); }
 
   /// The value, or `fallback` where there is none.
   template <class U>

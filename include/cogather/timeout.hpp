@@ -91,11 +91,13 @@ class deadline_scope final : public scope<Executor> {
     this->adopt(task);
   }
 
-  /// What to throw instead of the task's `error`, which is null where it never ran.
+  /// What to throw when the task has no value; `error` is its own, null where it never ran.
   [[noreturn]] void fail(const std::exception_ptr& error) const {
-    if (!error) throw_aborted();
-    if (expired_ && is_aborted(error)) throw timeout_error();
-    std::rethrow_exception(error);
+    if (failure_) std::rethrow_exception(failure_);
+    if (error && !is_aborted(error)) std::rethrow_exception(error);
+    if (expired_ && !this->caller_cancelled()) throw timeout_error();
+    if (error) std::rethrow_exception(error);
+    throw_aborted();
   }
 
  private:
@@ -114,6 +116,7 @@ class deadline_scope final : public scope<Executor> {
   };
 
   void launch() noexcept override {
+    if (this->stopping()) return;
     try {
       timer_.emplace(this->home(), deadline_);
       timer_->async_wait(timer_fired{unit(*this), this});
@@ -130,11 +133,9 @@ class deadline_scope final : public scope<Executor> {
     timer_->cancel();
   }
 
-  void stopped() noexcept override { timer_->cancel(); }
-
+  // A cancellation of the caller does not lift the limit: the task may not hear its type.
   void expire() noexcept {
-    // The task may have ended, or the caller been cancelled, when this was on its way already.
-    if (over_ || this->stopping()) return;
+    if (over_) return;  // while this was on its way
     expired_ = true;
     this->stop(asio::cancellation_type::terminal);
   }
@@ -142,7 +143,7 @@ class deadline_scope final : public scope<Executor> {
   worker<Executor>& task_;
   clock::time_point deadline_;
   std::optional<timer> timer_;
-  std::exception_ptr failure_;
+  std::exception_ptr failure_;  // to set the run up
   bool over_ = false;
   bool expired_ = false;
 };

@@ -5,6 +5,10 @@
 // pieces of it that every other header needs.
 #pragma once
 
+// Before any Asio header: Asio 1.22 allocates in one of two ways, depending on whether a standard
+// header came first, and all files of a program must agree.
+#include <cstddef>
+
 #include <asio/version.hpp>
 
 // Asio before 1.25 does not recognise clang's coroutines by itself.

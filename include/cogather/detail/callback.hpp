@@ -19,27 +19,40 @@ class callback;
 /// function pointer or a captureless lambda. Empty by default.
 template <class R, class... Args>
 class callback<R(Args...)> {
+  template <class F>
+  static constexpr bool stateless =
+      std::is_empty_v<std::remove_cvref_t<F>> &&
+      std::is_default_constructible_v<std::remove_cvref_t<F>> &&
+      std::is_trivially_destructible_v<std::remove_cvref_t<F>>;
+  template <class F>
+  static constexpr bool accepts =
+      !std::is_same_v<std::remove_cvref_t<F>, callback> &&
+      !std::is_pointer_v<std::decay_t<F>> && std::is_invocable_r_v<R, F&, Args...>;
+
  public:
   constexpr callback() noexcept = default;
   constexpr callback(std::nullptr_t) noexcept {}
 
-  /// A function, or a captureless lambda, which is one.
-  template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, callback> &&
-             std::is_convertible_v<F, R (*)(Args...)>)
-  constexpr callback(F&& function) noexcept
-      : call_([](target to, Args... args) -> R { return to.function(std::forward<Args>(args)...); }) {
-    to_.function = static_cast<R (*)(Args...)>(function);
+  /// A function.
+  constexpr callback(R (*function)(Args...)) noexcept {
+    if (!function) return;
+    to_.function = function;
+    call_ = [](target to, Args... args) -> R { return to.function(std::forward<Args>(args)...); };
   }
+
+  /// A captureless lambda, or another function object without a state.
+  template <class F>
+    requires(!std::is_lvalue_reference_v<F> && stateless<F> && accepts<F>)
+  constexpr callback(F&&) noexcept
+      : call_([](target, Args... args) -> R { return call(F(), std::forward<Args>(args)...); }) {}
 
   /// A named callable.
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, callback> &&
-             !std::is_convertible_v<F, R (*)(Args...)> && std::is_invocable_r_v<R, F&, Args...>)
+    requires((std::is_lvalue_reference_v<F> || !stateless<F>) && accepts<F>)
   constexpr callback(F&& callable) noexcept
       : call_([](target to, Args... args) -> R {
-          return std::invoke(*static_cast<std::remove_reference_t<F>*>(to.object),
-                             std::forward<Args>(args)...);
+          return call(*static_cast<std::remove_reference_t<F>*>(to.object),
+                      std::forward<Args>(args)...);
         }) {
     static_assert(std::is_lvalue_reference_v<F>,
                   "cogather: a callback does not own its callable, so this temporary would be gone "
@@ -52,6 +65,15 @@ class callback<R(Args...)> {
   R operator()(Args... args) const { return call_(to_, std::forward<Args>(args)...); }
 
  private:
+  template <class F>
+  static R call(F&& f, Args... args) {
+    if constexpr (std::is_void_v<R>) {
+      std::invoke(f, std::forward<Args>(args)...);
+    } else {
+      return std::invoke(f, std::forward<Args>(args)...);
+    }
+  }
+
   union target {
     void* object = nullptr;
     R (*function)(Args...);

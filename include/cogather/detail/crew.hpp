@@ -78,7 +78,10 @@ class crew : public scope<Executor> {
   using scope_type = scope<Executor>;
   using worker_type = crew_worker<Executor>;
 
-  ~crew() = default;
+  ~crew() {
+    // Torn down in the middle of a run: the workers are gone, their permits are not.
+    if (permits_ != 0) rules_.semaphore->give_back(permits_);
+  }
 
   explicit crew(crew_rules rules) : rules_(std::move(rules)) {
     if (rules_.limit == 0) throw std::invalid_argument("cogather: limit is 0");

@@ -2,6 +2,8 @@
 // Copyright (c) 2026 the cogather authors
 #pragma once
 
+#include <cogather/detail/executor.hpp>
+
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -13,40 +15,35 @@ namespace cogather::detail {
 /// build does not look.
 class exclusive {
  public:
+  // The same layout in both builds, since a program may be linked from both.
   class section {
    public:
-#if defined(NDEBUG)
-    explicit section(exclusive&) noexcept {}
-    ~section() {}  // not trivial, so that an unused-variable warning does not depend on the build
-#else
     explicit section(exclusive& where) noexcept : where_(where) {
-      static thread_local const char here = 0;
+#if !defined(NDEBUG)
       const void* nobody = nullptr;
-      entered_ = where_.inside_.compare_exchange_strong(nobody, &here);
-      if (!entered_ && nobody != &here) {
+      entered_ = where_.inside_.compare_exchange_strong(nobody, this_thread_mark());
+      if (!entered_ && nobody != this_thread_mark()) {
         std::fputs(
             "cogather: two threads are inside one call at once. The caller's executor must be "
             "sequential: run its io_context by one thread, or spawn the caller on a strand.\n",
             stderr);
         std::abort();
       }
+#endif
     }
     ~section() {
       if (entered_) where_.inside_ = nullptr;
     }
-#endif
     section(const section&) = delete;
     section& operator=(const section&) = delete;
 
    private:
-#if !defined(NDEBUG)
     exclusive& where_;
-    bool entered_;
-#endif
+    bool entered_ = false;
   };
 
  private:
-  [[maybe_unused]] std::atomic<const void*> inside_{nullptr};
+  std::atomic<const void*> inside_{nullptr};
 };
 
 }  // namespace cogather::detail

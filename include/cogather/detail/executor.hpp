@@ -4,6 +4,7 @@
 
 #include <cogather/detail/asio.hpp>
 
+#include <asio/io_context.hpp>
 #include <asio/strand.hpp>
 #include <asio/system_executor.hpp>
 #include <asio/thread_pool.hpp>
@@ -100,8 +101,46 @@ inline concurrency concurrency_of(const asio::any_io_executor& executor) {
 
 /// Whether a coroutine on this executor type can be moved to a strand.
 template <class Executor>
-inline constexpr bool can_hold_strand =
-    std::is_constructible_v<Executor, asio::strand<asio::any_io_executor>>;
+inline constexpr bool can_hold_strand = std::is_same_v<Executor, asio::any_io_executor>;
+
+/// Tells threads apart.
+inline const void* this_thread_mark() noexcept {
+  static thread_local const char here = 0;
+  return &here;
+}
+
+/// Whether the code that asks runs on a given sequential executor. Null: the executor cannot
+/// tell; then to be on the thread one was on before is good enough.
+template <class Executor>
+using running_here = bool (*)(const Executor&);
+
+template <class Executor>
+running_here<Executor> running_here_of(const Executor& executor) noexcept {
+  if constexpr (requires { executor.running_in_this_thread(); }) {
+    return [](const Executor& e) { return e.running_in_this_thread(); };
+  } else {
+    return nullptr;
+  }
+}
+
+template <class Strand>
+running_here<asio::any_io_executor> running_here_if(const asio::any_io_executor& executor) noexcept {
+  if (executor.target_type() != typeid(Strand)) return nullptr;
+  return [](const asio::any_io_executor& e) {
+    return e.target<Strand>()->running_in_this_thread();
+  };
+}
+
+// An io_context needs no asking, being run by one thread. A strand goes from thread to thread,
+// and a task may leave it without leaving the thread.
+inline running_here<asio::any_io_executor> running_here_of(
+    const asio::any_io_executor& executor) noexcept {
+  if (const auto f = running_here_if<asio::strand<asio::any_io_executor>>(executor)) return f;
+  if (const auto f = running_here_if<asio::strand<asio::thread_pool::executor_type>>(executor)) {
+    return f;
+  }
+  return running_here_if<asio::strand<asio::io_context::executor_type>>(executor);
+}
 
 /// Runs everything where it stands: for completion handlers that only keep count.
 struct inline_executor {

@@ -9,6 +9,7 @@
 #include <cogather/detail/source.hpp>
 #include <cogather/settled.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <exception>
@@ -25,7 +26,8 @@ namespace cogather::detail {
 template <class T>
 class ordered {
  public:
-  void expect(std::size_t count) { done_.reserve(count); }
+  /// Room for `count` values, within reason: that many may never come.
+  void expect(std::size_t count) { done_.reserve(std::min(count, std::size_t{1} << 16)); }
 
   void put(std::size_t index, T&& value) {
     if (index == done_.size() && early_.empty()) {
@@ -33,19 +35,29 @@ class ordered {
       return;
     }
     const std::size_t offset = index - done_.size();
-    while (early_.size() <= offset) early_.emplace_back();
-    early_[offset].emplace(std::move(value));
+    if (early_.size() <= offset) early_.resize(offset + 1);
+    early_[offset] = new T(std::move(value));
     while (!early_.empty() && early_.front()) {
-      done_.push_back(*std::move(early_.front()));
+      const std::unique_ptr<T> next(static_cast<T*>(early_.front()));
       early_.pop_front();
+      done_.push_back(std::move(*next));
     }
   }
 
   std::vector<T>& done() noexcept { return done_; }
 
+  ordered() = default;
+  ordered(const ordered&) = delete;
+  ordered& operator=(const ordered&) = delete;
+  ~ordered() {
+    for (void* value : early_) delete static_cast<T*>(value);
+  }
+
  private:
   std::vector<T> done_;
-  std::deque<std::optional<T>> early_;  // the front one belongs at done_.size()
+  // What belongs at done_.size() and after, where it is there already. Untyped, so that not every
+  // call pays for a deque of its own when it is compiled.
+  std::deque<void*> early_;
 };
 
 /// The results of `gather`: values only.
@@ -185,8 +197,7 @@ class gather_job final : public crew<typename Source::executor> {
       } catch (...) {
         w.error = std::current_exception();
       }
-      w.leave_task();
-    } while (next(w));
+    } while (w.leave_task() && next(w));
   }
 
   /// The next element into `w`, when its last one is done with.

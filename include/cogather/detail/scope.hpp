@@ -25,7 +25,9 @@
 #include <cogather/detail/continuation.hpp>
 #include <cogather/detail/exclusive.hpp>
 #include <cogather/detail/executor.hpp>
+#include <cogather/detail/pool_gate.hpp>
 
+#include <asio/prefer.hpp>
 #include <asio/strand.hpp>
 
 #include <atomic>
@@ -64,9 +66,13 @@ class worker {
 
   /// First of all: whether to run at all. False when the scope was stopped meanwhile.
   bool begin() noexcept;
-  /// Around each task.
-  void enter_task() noexcept { in_task_ = true; }
-  void leave_task() noexcept { in_task_ = false; }
+  /// Around each task. A task may leave the executor it was started on, and then takes its
+  /// worker along; false says so. There is nothing left to do but to end, which leads home.
+  void enter_task() noexcept {
+    thread_ = this_thread_mark();
+    in_task_ = true;
+  }
+  bool leave_task() noexcept;
 
   /// Whether the cancellation state must be set, again, before the next task.
   bool state_lost() const noexcept { return state_lost_; }
@@ -103,17 +109,18 @@ class worker {
   bool in_task_ = false;
   bool signalled_ = false;
   bool state_lost_ = true;
+  const void* thread_ = nullptr;
   std::exception_ptr failure_;  // of the coroutine itself, not of a task
 
-  // Parallel scopes: the worker's strand while it runs, under the scope's mutex. It is dropped
-  // where the coroutine ends, so it never outlives its context.
+  // Parallel scopes: the worker's strand while it runs, under the mutex of the pool's gate. It is
+  // dropped where the coroutine ends, and so does not outlive its context.
   std::optional<Executor> strand_;
 
   cancellation_cell cell_;  // last: its destruction writes to `state_lost_`
 };
 
 template <class Executor>
-class scope {
+class scope : private pool_gate::user {
  public:
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
@@ -128,7 +135,7 @@ class scope {
 
  protected:
   scope() = default;
-  ~scope() = default;
+  ~scope();
 
   // What the derived class does, all of it at home.
 
@@ -248,7 +255,7 @@ class scope {
     void operator()() {
       scope& self = *w->scope_;
       {
-        const std::lock_guard lock(self.strands_mutex_);
+        const std::lock_guard lock(self.gate_->mutex());
         w->strand_.emplace(strand);
       }
       self.start_on(strand, *w, std::move(u));
@@ -260,12 +267,21 @@ class scope {
     void operator()() { caller(); }
   };
 
-  /// In the cancellation slot of the caller while it waits.
+  /// In the cancellation slot of the caller while it waits. Slot and scope may die in any order,
+  /// when a context is destroyed, and tell each other.
   struct forwarder {
+    explicit forwarder(scope* s) noexcept : self(s) { s->forwarder_ = this; }
+    forwarder(const forwarder&) = delete;
+    forwarder& operator=(const forwarder&) = delete;
+    ~forwarder() {
+      if (self) self->forwarder_ = nullptr;
+    }
+
     scope* self;
+
     void operator()(asio::cancellation_type type) const noexcept {
       // All may have ended already, and the caller be on its way.
-      if (!self->try_hold()) return;
+      if (!self || !self->try_hold()) return;
       unit u(std::adopt_lock, *self);
       if (self->remote_home_) {
         self->post_home(stop_message{std::move(u), type});
@@ -315,6 +331,10 @@ class scope {
   };
 
   void choose_home(const Executor& caller, executor_ref where);
+  void pool_gone() noexcept override;
+  bool at_home(const worker<Executor>& w) const {
+    return running_here_ ? running_here_(*home_) : w.thread_ == this_thread_mark();
+  }
   void start_on(const Executor& executor, worker<Executor>& w, unit&& u) noexcept;
   void signal_here(worker<Executor>& w, asio::cancellation_type type) noexcept;
   void worker_done(worker<Executor>& w, unit&& u, std::exception_ptr failure) noexcept;
@@ -337,7 +357,9 @@ class scope {
 
   std::optional<Executor> caller_executor_;
   std::optional<Executor> home_;
-  std::optional<Executor> pool_;
+  running_here<Executor> running_here_ = nullptr;
+  std::optional<Executor> pool_;  // holds work, so that the pool does not end between two tasks
+  std::shared_ptr<pool_gate> gate_;
   bool parallel_ = false;
   bool remote_home_ = false;  // home is not where the caller runs
   bool cancelled_ = false;
@@ -349,7 +371,7 @@ class scope {
 
   worker<Executor>* workers_ = nullptr;
   worker<Executor>* last_worker_ = nullptr;
-  std::mutex strands_mutex_;
+  forwarder* forwarder_ = nullptr;
   exclusive one_thread_;
 };
 
@@ -359,6 +381,23 @@ template <class Executor>
 bool worker<Executor>::begin() noexcept {
   starting_ = false;
   return !scope_->stopping();
+}
+
+template <class Executor>
+bool worker<Executor>::leave_task() noexcept {
+  // Elsewhere than at home this is not to be touched: `stop()` may be looking at it.
+  if (!scope_->parallel_ && !scope_->at_home(*this)) return false;
+  in_task_ = false;
+  return true;
+}
+
+template <class Executor>
+scope<Executor>::~scope() {
+  if (forwarder_) forwarder_->self = nullptr;
+  if (!gate_) return;
+  const std::lock_guard lock(gate_->mutex());
+  gate_->remove(*this);
+  pool_.reset();
 }
 
 template <class Executor>
@@ -373,12 +412,12 @@ asio::awaitable<void, Executor> scope<Executor>::run(executor_ref where) {
     co_return;
   }
 
-  // Once cancelled the caller still has to wait, here.
-  co_await asio::this_coro::throw_if_cancelled(false);
+  units_ = 1;  // the caller's own, until it is parked
   // Before anything starts, so that no cancellation is missed; completion of the wait clears it.
   auto slot = cancellation.slot();
-  if (slot.is_connected()) slot.template emplace<forwarder>(forwarder{this});
-  units_ = 1;  // the caller's own, until it is parked
+  if (slot.is_connected()) slot.template emplace<forwarder>(this);
+  // Once cancelled the caller still has to wait, here.
+  co_await asio::this_coro::throw_if_cancelled(false);
   if (!remote_home_) {
     const exclusive::section inside(one_thread_);
     launch();
@@ -400,8 +439,15 @@ void scope<Executor>::choose_home(const Executor& caller, executor_ref where) {
   parallel_ = remote_home_ || where;
   caller_executor_.emplace(caller);
   if constexpr (can_hold_strand<Executor>) {
-    if (parallel_) pool_.emplace(where ? Executor(where.get()) : caller);
     home_.emplace(remote_home_ ? Executor(asio::make_strand(caller)) : caller);
+    if (parallel_) {
+      const Executor pool = where ? where.get() : caller;
+      auto gate = pool_gate::of(pool);
+      const std::lock_guard lock(gate->mutex());
+      pool_.emplace(asio::prefer(pool, asio::execution::outstanding_work.tracked));
+      gate->add(*this);
+      gate_ = std::move(gate);
+    }
   } else {
     if (parallel_) {
       throw std::invalid_argument(
@@ -410,6 +456,13 @@ void scope<Executor>::choose_home(const Executor& caller, executor_ref where) {
     }
     home_.emplace(caller);
   }
+  running_here_ = running_here_of(*home_);
+}
+
+template <class Executor>
+void scope<Executor>::pool_gone() noexcept {
+  pool_.reset();
+  for (worker<Executor>* w = workers_; w; w = w->next_) w->strand_.reset();
 }
 
 template <class Executor>
@@ -422,6 +475,8 @@ void scope<Executor>::spawn(worker<Executor>& w) noexcept {
     return;
   }
   if constexpr (can_hold_strand<Executor>) {
+    const std::lock_guard lock(gate_->mutex());
+    if (gate_->closed()) return;  // and the unit is lost
     try {
       const Executor strand = asio::make_strand(*pool_);
       asio::post(strand, start_message{std::move(u), &w, strand});
@@ -452,13 +507,13 @@ template <class Executor>
 void scope<Executor>::worker_done(worker<Executor>& w, unit&& u,
                                   std::exception_ptr failure) noexcept {
   w.failure_ = std::move(failure);
-  if (!parallel_) {
+  if (!parallel_ && at_home(w)) {
     const held self(std::move(u));
     worker_ended(w);
     return;
   }
-  {
-    const std::lock_guard lock(strands_mutex_);
+  if (parallel_) {
+    const std::lock_guard lock(gate_->mutex());
     w.strand_.reset();
   }
   post_home(ended_message{std::move(u), &w});
@@ -468,6 +523,7 @@ template <class Executor>
 void scope<Executor>::worker_ended(worker<Executor>& w) noexcept {
   const exclusive::section inside(one_thread_);
   w.busy_ = false;
+  w.in_task_ = false;
   ended(w, std::exchange(w.failure_, nullptr));
 }
 
@@ -477,7 +533,11 @@ void scope<Executor>::worker_lost(worker<Executor>& w, unit& u) noexcept {
     u.scope_ = nullptr;  // `start_on` reports it
     return;
   }
-  const std::lock_guard lock(strands_mutex_);
+  // Nobody may be signalled in a coroutine that is gone, nor in what it waited for.
+  w.in_task_ = false;
+  w.cell_.slot().clear();
+  if (!parallel_) return;
+  const std::lock_guard lock(gate_->mutex());
   w.strand_.reset();
 }
 
@@ -492,14 +552,12 @@ void scope<Executor>::stop(asio::cancellation_type type) noexcept {
       signal_here(*w, type);
       continue;
     }
-    std::optional<Executor> strand;
-    {
-      const std::lock_guard lock(strands_mutex_);
-      strand = w->strand_;
-    }
-    if (!strand) continue;  // ended, and on its way home
+    const std::lock_guard lock(gate_->mutex());
+    // Without a strand it has ended and is on its way home, or will see that it need not begin,
+    // or the pool is gone.
+    if (!w->strand_) continue;
     try {
-      asio::post(*strand, signal_message{unit(*this), w, type});
+      asio::post(*w->strand_, signal_message{unit(*this), w, type});
     } catch (...) {
       // As in `post_home`.
     }
