@@ -60,12 +60,17 @@ template <class Function>
 
 namespace detail {
 
+inline void check_not_negative(const char* name, std::chrono::nanoseconds value) {
+  if (value.count() >= 0) return;
+  throw std::invalid_argument("cogather::retry: " + std::string(name) + " is " +
+                              std::to_string(value.count()) + " ns, less than 0");
+}
+
 inline void check(const retry_policy& policy) {
   if (policy.max_attempts == 0) throw std::invalid_argument("cogather::retry: max_attempts is 0");
-  if (policy.initial_delay.count() < 0 || policy.max_delay.count() < 0 ||
-      policy.max_elapsed.count() < 0) {
-    throw std::invalid_argument("cogather::retry: a duration is negative");
-  }
+  check_not_negative("initial_delay", policy.initial_delay);
+  check_not_negative("max_delay", policy.max_delay);
+  check_not_negative("max_elapsed", policy.max_elapsed);
   if (!(policy.jitter >= 0.0 && policy.jitter <= 1.0)) {
     throw std::invalid_argument("cogather::retry: jitter is " + std::to_string(policy.jitter) +
                                 ", not from 0 to 1");

@@ -34,10 +34,14 @@ class callback<R(Args...)> {
   constexpr callback(std::nullptr_t) noexcept {}
 
   /// A function.
-  constexpr callback(R (*function)(Args...)) noexcept {
+  template <class F>
+    requires(std::is_function_v<F> && std::is_invocable_r_v<R, F*, Args...>)
+  callback(F* function) noexcept {
     if (!function) return;
-    to_.function = function;
-    call_ = [](target to, Args... args) -> R { return to.function(std::forward<Args>(args)...); };
+    to_.function = reinterpret_cast<void (*)()>(function);
+    call_ = [](target to, Args... args) -> R {
+      return call(reinterpret_cast<F*>(to.function), std::forward<Args>(args)...);
+    };
   }
 
   /// A captureless lambda, or another function object without a state.
@@ -76,7 +80,7 @@ class callback<R(Args...)> {
 
   union target {
     void* object = nullptr;
-    R (*function)(Args...);
+    void (*function)();
   };
 
   R (*call_)(target, Args...) = nullptr;

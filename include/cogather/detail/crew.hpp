@@ -153,16 +153,17 @@ class crew : public scope<Executor> {
   /// `store_value` and `clear`, as `source` in `pull_from`.
   template <class Sink, class Worker>
   void deliver_to(Sink& sink, Worker& w) noexcept {
+    if (!w.error && w.ran) {
+      try {
+        sink.store_value(w);
+      } catch (...) {
+        w.error = std::current_exception();
+      }
+    }
     if (w.error || !w.ran) return deliver_failure(w);
     w.loaded = false;
     --running_;
-    try {
-      sink.store_value(w);
-      ++succeeded_;
-    } catch (...) {
-      ++failed_;
-      run_failed(std::current_exception());
-    }
+    ++succeeded_;
     sink.clear(w);
     if (rules_.on_progress) report();
   }
@@ -183,6 +184,13 @@ class crew : public scope<Executor> {
 
   /// The completion handler of the wait for a permit.
   struct permit_granted {
+    permit_granted(unit&& taken, crew* whose) noexcept : u(std::move(taken)), self(whose) {}
+    permit_granted(permit_granted&& other) noexcept
+        : u(std::move(other.u)), self(std::exchange(other.self, nullptr)) {}
+    ~permit_granted() {
+      if (self) self->no_longer_waiting();
+    }
+
     unit u;
     crew* self;
 
@@ -195,12 +203,18 @@ class crew : public scope<Executor> {
 
     void operator()(asio::error_code, std::size_t granted) {
       const held keep(std::move(u));
-      const exclusive::section inside(self->one_thread());
-      self->waiting_ = false;
-      self->permits_ += granted;
-      self->launch();
+      crew& run = *std::exchange(self, nullptr);
+      const exclusive::section inside(run.one_thread());
+      run.no_longer_waiting();
+      run.permits_ += granted;
+      run.launch();
     }
   };
+
+  void no_longer_waiting() noexcept {
+    waiting_ = false;
+    permit_wait_.slot().clear();
+  }
 
   void launch() noexcept override {
     if (launching_) return;  // the loop below will see
@@ -275,7 +289,7 @@ class crew : public scope<Executor> {
     try {
       waiting_ = true;
       semaphore_waiter<permit_granted>::start(rules_.semaphore, 1,
-                                              permit_granted{unit(*this), this});
+                                              permit_granted(unit(*this), this));
     } catch (...) {
       waiting_ = false;
       run_failed(std::current_exception());
@@ -344,10 +358,15 @@ class crew : public scope<Executor> {
   }
 
   /// Whether every element became a value.
-  bool complete() {
+  bool complete() noexcept {
     if (succeeded_ != pulled_) return false;
     if (exhausted_ || pulled_ == total_) return true;
-    return !positioned_ && may_look_ahead() && !advance();
+    if (positioned_ || !may_look_ahead()) return false;
+    try {
+      return !advance();
+    } catch (...) {
+      return false;
+    }
   }
 
   void launch_again() noexcept {

@@ -123,11 +123,11 @@ running_here<Executor> running_here_of(const Executor& executor) noexcept {
   }
 }
 
-template <class Strand>
+template <class Target>
 running_here<asio::any_io_executor> running_here_if(const asio::any_io_executor& executor) noexcept {
-  if (executor.target_type() != typeid(Strand)) return nullptr;
+  if (executor.target_type() != typeid(Target)) return nullptr;
   return [](const asio::any_io_executor& e) {
-    return e.target<Strand>()->running_in_this_thread();
+    return e.target<Target>()->running_in_this_thread();
   };
 }
 
@@ -140,6 +140,20 @@ inline running_here<asio::any_io_executor> running_here_of(
     return f;
   }
   return running_here_if<asio::strand<asio::io_context::executor_type>>(executor);
+}
+
+/// Whether the code that asks runs on `executor`, as far as that can tell.
+template <class Executor>
+bool runs_on(const Executor& executor) noexcept {
+  const auto here = running_here_of(executor);
+  return !here || here(executor);
+}
+
+inline bool runs_on(const asio::any_io_executor& executor) noexcept {
+  auto here = running_here_of(executor);
+  if (!here) here = running_here_if<asio::io_context::executor_type>(executor);
+  if (!here) here = running_here_if<asio::thread_pool::executor_type>(executor);
+  return !here || here(executor);
 }
 
 /// Runs everything where it stands: for completion handlers that only keep count.

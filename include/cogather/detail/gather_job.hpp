@@ -22,29 +22,43 @@
 namespace cogather::detail {
 
 /// Values that come in any order, put in order. What is complete from the front stands in the
-/// result already; only what came early waits beside it.
+/// result already; only what came early waits beside it. (Where a move may throw, everything
+/// waits: then nothing but `take` moves a value that is not being put.)
 template <class T>
 class ordered {
  public:
   /// Room for `count` values, within reason: that many may never come.
   void expect(std::size_t count) { done_.reserve(std::min(count, std::size_t{1} << 16)); }
 
-  void put(std::size_t index, T&& value) {
-    if (index == done_.size() && early_.empty()) {
-      done_.push_back(std::move(value));
+  /// Makes the value at `index`. When that throws, nothing has changed.
+  template <class... Args>
+  void put(std::size_t index, Args&&... args) {
+    constexpr bool movable = std::is_nothrow_move_constructible_v<T>;
+    if (movable && index == done_.size() && early_.empty()) {
+      done_.emplace_back(std::forward<Args>(args)...);
       return;
     }
     const std::size_t offset = index - done_.size();
     if (early_.size() <= offset) early_.resize(offset + 1);
-    early_[offset] = new T(std::move(value));
-    while (!early_.empty() && early_.front()) {
-      const std::unique_ptr<T> next(static_cast<T*>(early_.front()));
-      early_.pop_front();
-      done_.push_back(std::move(*next));
-    }
+    early_[offset] = new T(std::forward<Args>(args)...);
+    if constexpr (movable) move_up();
   }
 
-  std::vector<T>& done() noexcept { return done_; }
+  /// Everything, once all is there. `rescue()` makes a value from the exception that moving one
+  /// has thrown, or passes it on.
+  template <class Rescue>
+  std::vector<T> take(Rescue rescue) {
+    done_.reserve(done_.size() + early_.size());
+    while (!early_.empty()) {
+      const std::unique_ptr<T> next = pop();
+      try {
+        done_.push_back(std::move(*next));
+      } catch (...) {
+        done_.push_back(rescue());
+      }
+    }
+    return std::move(done_);
+  }
 
   ordered() = default;
   ordered(const ordered&) = delete;
@@ -54,6 +68,16 @@ class ordered {
   }
 
  private:
+  void move_up() {
+    while (!early_.empty() && early_.front()) done_.push_back(std::move(*pop()));
+  }
+
+  std::unique_ptr<T> pop() {
+    std::unique_ptr<T> next(static_cast<T*>(early_.front()));
+    early_.pop_front();
+    return next;
+  }
+
   std::vector<T> done_;
   // What belongs at done_.size() and after, where it is there already. Untyped, so that not every
   // call pays for a deque of its own when it is compiled.
@@ -69,7 +93,9 @@ struct strict_results {
   void expect(std::size_t count) { values.expect(count); }
   void value(std::size_t index, slot<T>& result) { values.put(index, std::move(*result)); }
   void failure(std::size_t, task_status, std::exception_ptr) noexcept {}
-  type take(std::optional<std::size_t>) { return std::move(values.done()); }
+  type take(std::optional<std::size_t>) {
+    return values.take([]() -> T { throw; });
+  }
 
   ordered<T> values;
 };
@@ -95,15 +121,15 @@ struct settled_results {
 
   void expect(std::size_t count) { outcomes.expect(count); }
   void value(std::size_t index, slot<stored>& result) {
-    outcomes.put(index, settled<T>(std::in_place, std::move(*result)));
+    outcomes.put(index, std::in_place, std::move(*result));
   }
   void failure(std::size_t index, task_status status, std::exception_ptr error) {
-    outcomes.put(index, settled<T>(std::move(error), status));
+    outcomes.put(index, std::move(error), status);
   }
   type take(std::optional<std::size_t> total) {
-    type& done = outcomes.done();
-    while (total && done.size() < *total) done.emplace_back();
-    return std::move(done);
+    type all = outcomes.take([] { return settled<T>(std::current_exception()); });
+    while (total && all.size() < *total) all.emplace_back();
+    return all;
   }
 
   ordered<settled<T>> outcomes;

@@ -325,13 +325,14 @@ class scope : private pool_gate::user {
     template <class Handler>
     void operator()(Handler&& handler) const {
       self->caller_ = continuation(std::forward<Handler>(handler));
-      if (self->remote_home_) self->launch_later();
+      if (self->away_) self->launch_later();
       self->release();
     }
   };
 
   void choose_home(const Executor& caller, executor_ref where);
-  void pool_gone() noexcept override;
+  void pool_gone() noexcept override { pool_.reset(); }
+  void leave_gate() noexcept;
   bool at_home(const worker<Executor>& w) const {
     return running_here_ ? running_here_(*home_) : w.thread_ == this_thread_mark();
   }
@@ -361,7 +362,8 @@ class scope : private pool_gate::user {
   std::optional<Executor> pool_;  // holds work, so that the pool does not end between two tasks
   std::shared_ptr<pool_gate> gate_;
   bool parallel_ = false;
-  bool remote_home_ = false;  // home is not where the caller runs
+  bool remote_home_ = false;  // home is not the caller's executor
+  bool away_ = false;         // `run` does not run at home
   bool cancelled_ = false;
 
   std::atomic<bool> stopping_{false};
@@ -394,10 +396,7 @@ bool worker<Executor>::leave_task() noexcept {
 template <class Executor>
 scope<Executor>::~scope() {
   if (forwarder_) forwarder_->self = nullptr;
-  if (!gate_) return;
-  const std::lock_guard lock(gate_->mutex());
-  gate_->remove(*this);
-  pool_.reset();
+  leave_gate();
 }
 
 template <class Executor>
@@ -405,12 +404,12 @@ asio::awaitable<void, Executor> scope<Executor>::run(executor_ref where) {
   const auto executor = co_await asio::this_coro::executor;
   const auto cancellation = co_await asio::this_coro::cancellation_state;
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
-  choose_home(executor, where);
   if (cancellation.cancelled() != no_cancellation) {
     cancelled_ = true;
     stopping_ = true;
     co_return;
   }
+  choose_home(executor, where);
 
   units_ = 1;  // the caller's own, until it is parked
   // Before anything starts, so that no cancellation is missed; completion of the wait clears it.
@@ -418,16 +417,19 @@ asio::awaitable<void, Executor> scope<Executor>::run(executor_ref where) {
   if (slot.is_connected()) slot.template emplace<forwarder>(this);
   // Once cancelled the caller still has to wait, here.
   co_await asio::this_coro::throw_if_cancelled(false);
-  if (!remote_home_) {
+  // A caller may have left its own executor for another thread.
+  away_ = remote_home_ || !runs_on(executor);
+  if (!away_) {
     const exclusive::section inside(one_thread_);
     launch();
   }
-  if (remote_home_ || units_ != 1) {
+  if (away_ || units_ != 1) {
     const asio::use_awaitable_t<Executor> token;
     co_await asio::async_initiate<const asio::use_awaitable_t<Executor>&, void()>(
         park_caller{this}, token);
   } else {
     units_ = 0;
+    leave_gate();
     if (slot.is_connected()) slot.clear();
   }
   co_await asio::this_coro::throw_if_cancelled(throws);
@@ -459,10 +461,14 @@ void scope<Executor>::choose_home(const Executor& caller, executor_ref where) {
   running_here_ = running_here_of(*home_);
 }
 
+// Once nothing is under way: what the pool's shutdown would reach is about to go.
 template <class Executor>
-void scope<Executor>::pool_gone() noexcept {
+void scope<Executor>::leave_gate() noexcept {
+  const auto gate = std::exchange(gate_, nullptr);
+  if (!gate) return;
+  const std::lock_guard lock(gate->mutex());
+  gate->remove(*this);
   pool_.reset();
-  for (worker<Executor>* w = workers_; w; w = w->next_) w->strand_.reset();
 }
 
 template <class Executor>
@@ -491,6 +497,7 @@ void scope<Executor>::start_on(const Executor& executor, worker<Executor>& w, un
   // In parallel `w` starts inline, being on its strand; it may end, and `*this` too, any time.
   const bool may_start_later = !parallel_;
   w.starting_ = true;
+  w.thread_ = this_thread_mark();
   try {
     worker_handler handler(std::move(u), &w);
     auto coroutine = w.body();
@@ -523,7 +530,7 @@ template <class Executor>
 void scope<Executor>::worker_ended(worker<Executor>& w) noexcept {
   const exclusive::section inside(one_thread_);
   w.busy_ = false;
-  w.in_task_ = false;
+  if (!parallel_) w.in_task_ = false;  // else its strand saw to it, and still may look
   ended(w, std::exchange(w.failure_, nullptr));
 }
 
@@ -553,9 +560,8 @@ void scope<Executor>::stop(asio::cancellation_type type) noexcept {
       continue;
     }
     const std::lock_guard lock(gate_->mutex());
-    // Without a strand it has ended and is on its way home, or will see that it need not begin,
-    // or the pool is gone.
-    if (!w->strand_) continue;
+    // Without a strand it has ended and is on its way home, or will see that it need not begin.
+    if (gate_->closed() || !w->strand_) continue;
     try {
       asio::post(*w->strand_, signal_message{unit(*this), w, type});
     } catch (...) {
@@ -594,6 +600,7 @@ void scope<Executor>::release() noexcept {
 
 template <class Executor>
 void scope<Executor>::finish() noexcept {
+  leave_gate();
   // From here on `*this` may be gone at any moment: it lives in the caller's frame.
   continuation caller = std::move(caller_);
   if (abandoned_) return;  // destroys the caller
