@@ -104,9 +104,18 @@ template <class Executor>
 inline constexpr bool can_hold_strand = std::is_same_v<Executor, asio::any_io_executor>;
 
 /// Tells threads apart.
+#if defined(__GNUC__)
+[[gnu::noinline]]
+#endif
 inline const void* this_thread_mark() noexcept {
   static thread_local const char here = 0;
-  return &here;
+  const void* mark = &here;
+#if defined(__GNUC__)
+  // A coroutine may go on in another thread, but clang takes the address for a constant of the
+  // whole function (and so it does with `std::this_thread::get_id()`).
+  asm volatile("" : "+r"(mark) : : "memory");
+#endif
+  return mark;
 }
 
 /// Whether the code that asks runs on a given sequential executor. Null: the executor cannot
