@@ -4,6 +4,7 @@
 
 #include <cogather/detail/asio.hpp>
 
+#include <asio/execution_context.hpp>
 #include <asio/io_context.hpp>
 #include <asio/strand.hpp>
 #include <asio/system_executor.hpp>
@@ -97,6 +98,16 @@ inline concurrency concurrency_of(const asio::any_io_executor& executor) {
       holds_parallel_pool(executor, std::make_integer_sequence<unsigned int, 16>()) ||
       holds_parallel<asio::system_executor>(executor);
   return parallel ? concurrency::parallel : concurrency::sequential;
+}
+
+/// A service of ours for the context of `executor`. Services shut down in the reverse order of their
+/// creation, and until ours has done so others may post to the strands of that context: so the
+/// strands' own service is created first.
+template <class Service, class Executor>
+Service& service_of(const Executor& executor) {
+  asio::execution_context& context = asio::query(executor, asio::execution::context);
+  if (!asio::has_service<Service>(context)) static_cast<void>(asio::make_strand(executor));
+  return asio::use_service<Service>(context);
 }
 
 /// Whether a coroutine on this executor type can be moved to a strand.

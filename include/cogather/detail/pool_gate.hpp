@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cogather/detail/asio.hpp>
+#include <cogather/detail/executor.hpp>
 
 #include <asio/execution_context.hpp>
 
@@ -85,7 +86,7 @@ class pool_gate_service final : public asio::execution_context::service {
 };
 
 inline std::shared_ptr<pool_gate> pool_gate::of(const asio::any_io_executor& executor) {
-  return asio::use_service<pool_gate_service>(asio::query(executor, asio::execution::context)).gate;
+  return service_of<pool_gate_service>(executor).gate;
 }
 
 }  // namespace cogather::detail

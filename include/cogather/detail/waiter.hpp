@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cogather/detail/asio.hpp>
+#include <cogather/detail/executor.hpp>
 
 #include <asio/associated_executor.hpp>
 #include <asio/execution_context.hpp>
@@ -253,8 +254,7 @@ resume_executor_t<Handler> resume_executor(const Handler& handler) noexcept {
 template <class Executor>
 waiter_service* waiters_of(const Executor& executor) {
   if constexpr (asio::can_query<const Executor&, asio::execution::context_t>::value) {
-    asio::execution_context& context = asio::query(executor, asio::execution::context);
-    return &asio::use_service<waiter_service>(context);
+    return &service_of<waiter_service>(executor);
   } else {
     return nullptr;
   }
