@@ -226,7 +226,8 @@ TEST_CASE("semaphore threads: a waiter resumes where it belongs", "[threads][sem
   CHECK(permits.available() == 1);
 }
 
-TEST_CASE("semaphore threads: contexts are destroyed while others release", "[threads][semaphore]") {
+TEST_CASE("semaphore threads: contexts are destroyed while others release",
+          "[threads][semaphore]") {
   semaphore permits(3);
   census waiters;
   ledger book(3);

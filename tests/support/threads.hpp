@@ -119,7 +119,9 @@ class call {
 
   // Waits, blocking the thread, for the end. Rethrows the error.
   T get() {
-    if (ended_.wait_for(patience) != std::future_status::ready) throw hang("the caller never ended");
+    if (ended_.wait_for(patience) != std::future_status::ready) {
+      throw hang("the caller never ended");
+    }
     ended_.get();
     if constexpr (!std::is_void_v<T>) return std::move(*state_->value);
   }
