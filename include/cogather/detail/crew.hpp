@@ -102,8 +102,8 @@ class crew : public scope<Executor> {
   virtual bool may_look_ahead() const noexcept = 0;
   /// Makes the task of the current element, in `w`. What it throws is the element's error.
   virtual void pull(worker_type& w) = 0;
-  /// A new worker, not yet adopted.
-  virtual std::unique_ptr<worker_type> make_worker() = 0;
+  /// A new worker, which is this class's to delete.
+  virtual worker_type* make_worker() = 0;
   /// Takes the value out of `w`, whose task succeeded.
   virtual void store_value(worker_type& w) = 0;
   /// Notes that the element at `index` has no value.
@@ -380,7 +380,8 @@ class crew : public scope<Executor> {
       return w;
     }
     try {
-      workers_.push_back(make_worker());
+      workers_.emplace_back();  // first: it may throw
+      workers_.back().reset(make_worker());
       this->adopt(*workers_.back());
       return workers_.back().get();
     } catch (...) {

@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <deque>
 #include <exception>
-#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -49,10 +48,9 @@ class ordered {
   template <class Rescue>
   std::vector<T> take(Rescue rescue) {
     done_.reserve(done_.size() + early_.size());
-    while (!early_.empty()) {
-      const std::unique_ptr<T> next = pop();
+    for (; !early_.empty(); pop()) {
       try {
-        done_.push_back(std::move(*next));
+        done_.push_back(std::move(front()));
       } catch (...) {
         done_.push_back(rescue());
       }
@@ -68,14 +66,18 @@ class ordered {
   }
 
  private:
-  void move_up() {
-    while (!early_.empty() && early_.front()) done_.push_back(std::move(*pop()));
+  void move_up() noexcept {
+    try {
+      for (; !early_.empty() && early_.front(); pop()) done_.push_back(std::move(front()));
+    } catch (...) {
+      // No memory now: they go on waiting.
+    }
   }
 
-  std::unique_ptr<T> pop() {
-    std::unique_ptr<T> next(static_cast<T*>(early_.front()));
+  T& front() noexcept { return *static_cast<T*>(early_.front()); }
+  void pop() noexcept {
+    delete &front();
     early_.pop_front();
-    return next;
   }
 
   std::vector<T> done_;
@@ -193,9 +195,7 @@ class gather_job final : public crew<typename Source::executor> {
     return total;
   }
   bool may_look_ahead() const noexcept override { return Source::may_look_ahead; }
-  std::unique_ptr<typename base::worker_type> make_worker() override {
-    return std::make_unique<task>(*this);
-  }
+  typename base::worker_type* make_worker() override { return new task(*this); }
   void store_failure(std::size_t index, task_status status, std::exception_ptr error) override {
     results_.failure(index, status, std::move(error));
   }
